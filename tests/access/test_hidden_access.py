@@ -474,6 +474,7 @@ def setting(name: str, option: str, value: str) -> dict[str, Any]:
         (of_role(OF_GROUP, version="2008-10-17"), of_role(OF_GROUP)),
         both("ElasticBeanstalk::Environment", *(setting("OptionName", "IamInstanceProfile", it) for it in "ab")),
         both("ElasticBeanstalk::ConfigurationTemplate", *(setting("OptionName", "ServiceRole", it) for it in "ab")),
+        both("ElasticBeanstalk::Environment", {}, setting("OptionName", "EC2KeyName", "k")),
         both("DataPipeline::Pipeline", *(setting("Key", "resourceRole", it) for it in "ab")),
         both("LakeFormation::DataLakeSettings", *({"Admins": [{"DataLakePrincipalIdentifier": it}]} for it in "ab")),
         both("ACMPCA::Permission", {"Actions": ["a"]}, {"Actions": ["a", "b"]}, Principal="acm.amazonaws.com"),

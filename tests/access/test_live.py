@@ -263,6 +263,7 @@ RESPONSES: dict[str, Any] = {
     "iam:GetAccountAuthorizationDetails": paged("RoleDetailList", reader("one"), reader("two"), token="Marker"),
     "kms:DescribeKey": {
         "KeyMetadata": {"KeyManager": "CUSTOMER", "KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT"}
+        | {"Origin": "AWS_KMS"}
     },
     "kms:GetKeyPolicy": {"Policy": json.dumps(document())},
     "kms:ListAliases": paged(

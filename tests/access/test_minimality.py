@@ -19,6 +19,7 @@ from kms_patterns.access.findings import as_list
 from kms_patterns.access.model import Model, Principal, PrincipalKind, Resource, ResourceKind
 from kms_patterns.access.read.assembly import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from kms_patterns.access.read.reader import read_model
+from kms_patterns.access.templates.template_text import NotATemplate
 from kms_patterns.local import LocalAws
 from tests.access import test_questions as asked
 from tests.access.minimality.trial import (
@@ -371,6 +372,65 @@ def test_role_of_an_account_that_may_be_that_of_the_stack_is_listed(template: Ca
         template(Key=asked.key(asked.statement(root, "kms:Decrypt", Condition=condition)))
     )
     assert {entry.principal for entry in matrix.entries} == {f"role/later if <account> is {asked.OTHER}"}
+
+
+def on_parameter(tmp_path: Path, **resources: object) -> AccessMatrix:
+    """Return who can do what where condition ``C`` is on a parameter without a default."""
+    conditions = {"C": {"Fn::Equals": [{"Ref": "P"}, "x"]}}
+    path = tmp_path / "one.json"
+    path.write_text(
+        json.dumps({"Parameters": {"P": {"Type": "String"}}, "Conditions": conditions, "Resources": resources})
+    )
+    return AccessMatrix.from_assembly(path)
+
+
+NOTHING = {"Ref": "AWS::NoValue"}
+S3_FULL, EVERYTHING = (f"arn:aws:iam::aws:policy/{name}" for name in ("AmazonS3FullAccess", "AdministratorAccess"))
+INLINE = {"InlinePolicy": {"Statement": [asked.READ]}}
+DELEGATED = asked.key(asked.statement(asked.ROOT_ARN, "kms:*"))
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        INLINE | {"PermissionsBoundary": {"Fn::If": ["C", {"ManagedPolicyArn": S3_FULL}, NOTHING]}},
+        INLINE | {"PermissionsBoundary": {"ManagedPolicyArn": {"Fn::If": ["C", S3_FULL, EVERYTHING]}}},
+        {"CustomerManagedPolicyReferences": {"Fn::If": ["C", NOTHING, [{"Name": "x"}]]}},
+    ],
+)
+def test_permission_set_that_one_way_of_a_condition_lets_in_is_listed(members: object, tmp_path: Path) -> None:
+    found = on_parameter(tmp_path, Key=DELEGATED, Set={"Type": "AWS::SSO::PermissionSet", "Properties": members})
+    assert "any with permission set one/Set" in {entry.principal for entry in found.entries}
+
+
+@pytest.mark.parametrize(
+    ("spec", "origin", "listed"),
+    [
+        ("HMAC_256", {"Fn::If": ["C", "AWS_KMS", "EXTERNAL"]}, True),
+        ({"Fn::If": ["C", NOTHING, "HMAC_256"]}, "EXTERNAL", True),
+        ({"Fn::If": ["C", NOTHING, "SYMMETRIC_DEFAULT"]}, "EXTERNAL", False),
+        ("HMAC_256", {"Fn::If": ["C", "AWS_KMS", NOTHING]}, False),
+    ],
+)
+def test_importer_of_material_that_may_be_portable_is_a_path(
+    spec: object, origin: object, listed: bool, tmp_path: Path
+) -> None:
+    shared = {"Type": "AWS::KMS::Key", "Properties": DELEGATED["Properties"] | {"KeySpec": spec, "Origin": origin}}
+    found = on_parameter(tmp_path, Key=shared, R=asked.role(asked.READ | {"Action": "kms:ImportKeyMaterial"}))
+    assert ("one/R" in {path.principal for path in found.escalations}) is listed
+
+
+def test_folder_of_templates_passes_over_nothing_unsaid(template: Callable[..., Path]) -> None:
+    folder = template(Key=DELEGATED).parent / "all"
+    (folder / "node_modules").mkdir(parents=True)
+    (folder / "TWO.JSON").write_text((folder.parent / "one.json").read_text())
+    (folder / "more").symlink_to(folder.parent)
+    found = AccessMatrix.from_assembly(folder)
+    assert found.stacks == ["TWO"]
+    assert [(it.where, it.what) for it in found.unresolved] == [("TWO", "link more")]
+    (folder / "gone.json").symlink_to("nothing")
+    with pytest.raises(NotATemplate, match="cannot be read"):
+        AccessMatrix.from_assembly(folder)
 
 
 def test_who_may_read_a_version_reads_content(template: Callable[..., Path]) -> None:

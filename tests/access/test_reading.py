@@ -177,10 +177,10 @@ def test_permissions_of_a_function_are_its_policy(read: Callable[[Resources], Mo
     assert function.policy.document["Statement"] == [
         {
             "Effect": "Allow",
-            "Principal": {"Service": "s3.amazonaws.com"},
-            "Action": "lambda:InvokeFunction",
-            "Resource": "*",
-            "Condition": {"StringEquals": {"aws:SourceAccount": UNKNOWN_ACCOUNT}},
+            "Principal": {"Service": ["s3.amazonaws.com"]},
+            "Action": ["lambda:InvokeFunction"],
+            "Resource": ["*"],
+            "Condition": {"StringEquals": {"aws:SourceAccount": [UNKNOWN_ACCOUNT]}},
         }
     ]
     assert function.acts_as == [f"arn:aws:iam::{UNKNOWN_ACCOUNT}:role/Stack-Role-ChosenByAWS2"]

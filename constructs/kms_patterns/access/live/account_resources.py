@@ -34,7 +34,8 @@ def keys(client: Any, notes: Notes) -> Iterator[Item]:
             item.kind = "AWS::KMS::ReplicaKey"
             item.properties["PrimaryKeyArn"] = multi["PrimaryKey"]["Arn"]
         else:
-            item.properties |= {name: data.get(name, {UNREADABLE: f"its {name}"}) for name in ("KeySpec", "KeyUsage")}
+            facts = ("KeySpec", "KeyUsage", "Origin")
+            item.properties |= {name: data.get(name, {UNREADABLE: f"its {name}"}) for name in facts}
         item.properties["KeyPolicy"] = _policy(client, item)
         named = [] if is_unreadable(aliases) else aliases
         item.companions += [

@@ -19,7 +19,7 @@ _ISOLATED = {"eu-isoe-": "aws-iso-e", "us-iso-": "aws-iso", "us-isob-": "aws-iso
 _PARTITIONS = {"cn-": "aws-cn", "eusc-": "aws-eusc", "us-gov-": "aws-us-gov"} | _ISOLATED
 NESTED_STACK = "AWS::CloudFormation::Stack"
 _SUFFIXES = {".json", ".yaml", ".yml", ".template"}
-_PASSED_OVER = re.compile(r"(^|/)(\.|node_modules/)")
+_PASSED_OVER = re.compile(r"(^|/)(\.|node_modules(/|$))")
 
 UNKNOWN_REGION = "any-region-1"
 """Stands for the region of an environment-agnostic stack; printed as ``<region>``."""
@@ -128,13 +128,15 @@ def _read(path: Path, given: Given) -> Iterator[Stack]:
 
 def _folder(path: Path, given: Given) -> Iterator[Stack]:
     """Yield the stacks of a folder's templates, subfolders included; one that another nests is read there."""
-    files = sorted(item for item in path.glob("**/*") if item.suffix in _SUFFIXES and item.is_file())
-    templates = [item for item in files if not _PASSED_OVER.search(f"{item.relative_to(path)}") and _is_template(item)]
+    found = sorted(item for item in path.glob("**/*") if not _PASSED_OVER.search(f"{item.relative_to(path)}"))
+    templates = [it for it in found if it.suffix.lower() in _SUFFIXES and not it.is_dir() and _is_template(it)]
     if not templates:
         raise NotAnAssembly(
             f"{path} is not a cloud assembly: it has no manifest.json (run `cdk synth` first), and no template"
         )
-    groups = [list(_with_nested(_template_file(item, given), item.parent, given)) for item in templates]
+    links = (f"link {item.relative_to(path)}" for item in found if item.is_symlink() and item.is_dir())
+    notes = [("", link, "templates in a linked folder are not read") for link in links]
+    groups = [list(_with_nested(_template_file(item, given, notes), item.parent, given)) for item in templates]
     nested = {stack.file.resolve() for group in groups for stack in group if stack.parent}
     yield from (stack for group in groups if group[0].file.resolve() not in nested for stack in group)
 
@@ -143,11 +145,12 @@ def _is_template(path: Path) -> bool:
     return not {"AWSTemplateFormatVersion", "Resources"}.isdisjoint(mapping(document_of(path)))
 
 
-def _template_file(path: Path, given: Given) -> Stack:
+def _template_file(path: Path, given: Given, notes: Sequence[tuple[str, str, str]] = ()) -> Stack:
     name = path.name.split(".", maxsplit=1)[0]
     account, region = given.account or UNKNOWN_ACCOUNT, given.region or UNKNOWN_REGION
     read = read_template(path, given.of_stack(name), region=region)
-    return Stack(name, name, account, region, read.template, path, {}, given=read.given, notes=read.notes, named=False)
+    notes = [*read.notes, *notes]
+    return Stack(name, name, account, region, read.template, path, {}, given=read.given, notes=notes, named=False)
 
 
 def _told_apart(stacks: Sequence[Stack]) -> list[Stack]:
@@ -156,13 +159,11 @@ def _told_apart(stacks: Sequence[Stack]) -> list[Stack]:
     made: dict[int, Stack] = {}
     for stack in stacks:
         parent = (made[id(stack.parent[0])], stack.parent[1]) if stack.parent else None
+        identifier = stack.id if ids[stack.id] == 1 else f"{stack.file.parent.name}/{stack.file.name}"
         if stack.parent and parent:
             identifier = parent[0].id + stack.id.removeprefix(stack.parent[0].id)
-        else:
-            identifier = stack.id if ids[stack.id] == 1 else f"{stack.file.parent.name}/{stack.file.name}"
         made[id(stack)] = replace(stack, id=identifier, twin=names[stack.name] > 1, parent=parent)
-    twice = [name for name, count in Counter(stack.id for stack in made.values()).items() if count > 1]
-    if twice:
+    if twice := [name for name, count in Counter(stack.id for stack in made.values()).items() if count > 1]:
         raise NotAnAssembly(f"the stack {twice[0]} is given twice")
     return list(made.values())
 
@@ -219,9 +220,8 @@ def _stack(top: Path, folder: Path, name: str, artifact: Mapping[str, Any], give
 
 def _construct_paths(stack_id: str, metadata: Mapping[str, Any]) -> dict[str, str]:
     named = [(path.removeprefix("/"), item) for path, found in metadata.items() for item in found]
-    return {
-        item["data"]: path.removeprefix(f"{stack_id}/") for path, item in named if item["type"] == "aws:cdk:logicalId"
-    }
+    own = ((path.removeprefix(f"{stack_id}/"), item) for path, item in named if item["type"] == "aws:cdk:logicalId")
+    return {item["data"]: path for path, item in own}
 
 
 def _with_nested(stack: Stack, folder: Path, given: Given, top: Path | None = None) -> Iterator[Stack]:

@@ -165,10 +165,15 @@ def permission_sets(template: Template, managed: ManagedPolicies, additions: Add
         arns = template.raw(stack, logical_id, "ManagedPolicies")
         for guard, arn in template.several(stack, arns, where):
             found += [guarded(policy, guard) for policy in managed.by_arn(where, text(arn))]
-        if properties.get("CustomerManagedPolicyReferences") is not None:
-            found.append(anything(f"customer managed policies of {where}"))
-        limit = mapping(properties.get("PermissionsBoundary")).get("ManagedPolicyArn")
-        boundaries = None if limit is None else managed.by_arn(where, text(limit), limits=True)
+        for guard, _ in template.several(
+            stack, template.raw(stack, logical_id, "CustomerManagedPolicyReferences"), where
+        ):
+            found.append(guarded(anything(f"customer managed policies of {where}"), guard))
+        boundaries: list[Policy] = []
+        for guard, limit in template.ways(stack, template.raw(stack, logical_id, "PermissionsBoundary"), where):
+            arn = mapping(limit).get("ManagedPolicyArn")
+            limits = [UNLIMITED] if arn is None else managed.by_arn(where, text(arn), limits=True)
+            boundaries += [guarded(policy, guard) for policy in limits]
         added = additions.to(stack, logical_id, "set")
         found = [undenied(policy, added) for policy in found]
         found += [guarded(anything(what), [(what, value)]) for what, value in added]
@@ -182,7 +187,7 @@ def permission_sets(template: Template, managed: ManagedPolicies, additions: Add
                 label=f"any user with permission set {where}{here}",
                 arn=f"arn:{template.partition(account)}:iam::{account}:{_MADE_BY_IDENTITY_CENTER}{name}",
                 identity=policies,
-                boundaries=None if boundaries is None or UNLIMITED in boundaries or added else boundaries,
+                boundaries=None if UNLIMITED in boundaries or added else boundaries,
             )
 
 

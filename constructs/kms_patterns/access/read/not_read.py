@@ -129,7 +129,7 @@ _READ = ("AWS::KMS::", "AWS::S3::BucketPolicy", "AWS::Lambda::Permission")
 _FACTS = re.compile(
     r"ManagedPolic(yArns|ies)|PermissionsBoundary|\w*Roles?_?((Arn|Name)s?)?|Users|Groups|\w*InstanceProfile\w*"
     r"|\w*Principals?\w*|PermissionSetArn|Target(Ids?|KeyId)|Queues|Topics|\w*Kms\w*|Permissions\w*|\w*AccountIds?"
-    r"|\w*Credentials(Arn)?|Auth\w+Type|Layers|LoginProfile|AccessPolicies|ResourceArns|\w*PublicKeys?\w*|KeyName",
+    r"|\w*Credentials(Arn)?|Auth\w+Type|Layers|LoginProfile|AccessPolicies|ResourceArns|\w*PublicKeys?\w*|(EC2)?KeyName",
     re.IGNORECASE,
 )
 """Properties by which a policy is attached, code acts as a role, a person has a permission set, data is under a key."""

@@ -24,7 +24,7 @@ from kms_patterns.access.unknowns.symbols import GUARD, TRUE, globbed, is_symbol
 
 _KEYS = ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")
 _VERSION = "2012-10-17"
-_SYMMETRIC, _OWN = "SYMMETRIC_DEFAULT", "AWS_KMS"
+_DEFAULTS = {"KeySpec": "SYMMETRIC_DEFAULT", "Origin": "AWS_KMS"}
 _BLOCKED = "RestrictPublicBuckets"
 
 
@@ -41,9 +41,10 @@ class ProtectedResources:
         aliases, grants = self._aliases(), defaultdict(list)
         for key, statement in granted(self._template, self._keys()):
             grants[key].append(statement)
-        for stack, logical_id, properties in self._template.of_type(*_KEYS):
+        for stack, logical_id, _ in self._template.of_type(*_KEYS):
             arn = self._template.arn(stack, logical_id)
-            portable = properties.get("KeySpec", _SYMMETRIC) != _SYMMETRIC and properties.get("Origin", _OWN) != _OWN
+            ways = {it: self._template.ways(stack, self._template.raw(stack, logical_id, it), arn) for it in _DEFAULTS}
+            portable = all(any(way not in (None, default) for _, way in ways[it]) for it, default in _DEFAULTS.items())
             read = self._resource(
                 stack,
                 logical_id,
