@@ -553,6 +553,19 @@ def test_export_in_use_stays_as_it_is(aws: LocalAws) -> None:
         assert _deployed(aws, "exporter", {"Q": changed}, outputs) == "UPDATE_ROLLBACK_COMPLETE"
 
 
+def test_replica_of_a_secret_goes_with_its_region_in_the_template(aws: LocalAws) -> None:
+    secret: dict[str, Any] = {"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": "replicated-once"}}
+    abroad = {"Properties": {**secret["Properties"], "ReplicaRegions": [{"Region": "eu-west-1"}]}}
+    assert _deployed(aws, "replicas", {"S": secret | abroad}, {}) == "CREATE_COMPLETE"
+    there, stacks = aws.client("secretsmanager", region_name="eu-west-1"), aws.client("cloudformation")
+    assert there.describe_secret(SecretId="replicated-once")
+    assert _deployed(aws, "replicas", {"S": secret}, {}) == "UPDATE_COMPLETE"
+    with pytest.raises(there.exceptions.ResourceNotFoundException):
+        there.describe_secret(SecretId="replicated-once")
+    stacks.delete_stack(StackName="replicas")
+    stacks.get_waiter("stack_delete_complete").wait(StackName="replicas", WaiterConfig={"Delay": 1})
+
+
 def _deployed(aws: LocalAws, name: str, resources: dict[str, Any], outputs: dict[str, Any]) -> str:
     stacks, template = aws.client("cloudformation"), json.dumps({"Resources": resources, "Outputs": outputs})
     known = any(it["StackName"] == name for it in stacks.describe_stacks()["Stacks"])

@@ -520,6 +520,12 @@ def test_condition_key_that_aws_lists_for_an_action_and_nothing_fills_is_not_abs
     assert emulator_policies._is_filled(request, key) is absent
 
 
+def test_log_group_that_is_created_has_no_tag_yet() -> None:
+    for action, found in (("CreateLogGroup", None), ("CreateLogStream", emulator_policies.UNKNOWN)):
+        request = SimpleNamespace(action=f"logs:{action}", resource_arn="arn:aws:logs:us-east-1:1:log-group:g")
+        assert emulator_policies._resource_tag(request, "a") is found
+
+
 def test_tags_of_a_resource_count_in_each_kind_of_policy(aws: LocalAws, make_role: Any, session_of: Any) -> None:
     queues, everything = aws.client("sqs"), in_process_allow("*")
     denying = in_process_deny("sqs:SendMessage", StringEquals={"aws:ResourceTag/class": "secret"})

@@ -246,9 +246,10 @@ def resolve_condition_key(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _resource_tag(ctx: Any, name: str) -> object:
-    # KMS fills its own; S3's buckets have none unless they are enabled for it, which is refused here.
+    # KMS fills its own; S3's buckets have none unless they are enabled for it, which is refused here. What is created
+    # has none yet.
     arn = ctx.resource_arn
-    if arn == "*" or ctx.action.startswith(("kms:", "s3:")):
+    if arn == "*" or ctx.action.startswith(("kms:", "s3:", "kinesis:CreateStream", "logs:CreateLogGroup")):
         return None
     if arn.split(":")[2:3] not in [[it] for it in reach(TAGGING, "_RESOURCE_TAG_COLLECTORS")]:
         return UNKNOWN

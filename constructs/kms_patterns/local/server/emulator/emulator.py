@@ -189,7 +189,7 @@ REQUIRED: Mapping[str, Mapping[str, str]] = {
     SSM: {"handle_request": _HANDLER, "_lookup_parameter": "name_or_arn allow_arn_region flexible_name",
           "_param_arn": "name", **dict.fromkeys(("_parameters", "_parameter_history"), _REGIONAL)},
     SECRETS_MANAGER: {"handle_request": _HANDLER, "_resolve": "secret_id use_arn_scope", "_secrets": _REGIONAL,
-                      "_replicate_secret_to_regions": "data"},
+                      "_delete_replicas": "secret", "_replicate_secret_to_regions": "data"},
     SQS: _OF_SQS, LAMBDA: _OF_LAMBDA, EVENTS: _OF_EVENTS, SCHEDULER: {"_schedules": _REGIONAL},
     SNS: {"handle_request": _HANDLER, "_get_topic": "topic_arn action", **_DELIVERS}, CLOUD_WATCH: _OF_CLOUD_WATCH,
     DYNAMODB: {"handle_request": _HANDLER, **dict.fromkeys(("_backups", "_resource_policies", "_tables"), _REGIONAL)},

@@ -175,7 +175,8 @@ def _function(params: Params) -> Iterator[Refusal]:
     for layer in layers:
         if f":{account}:layer:" not in str(layer) and not _PUBLIC.search(str(layer)):
             # The embedded AWS has one account: nothing of another could say that it lets this one use a layer.
-            yield "AccessDeniedException", f"not authorized to perform: lambda:GetLayerVersion on resource: {layer}"
+            said = f"The embedded AWS has no layers of other accounts but AWS's, so it refuses {layer}: leave it out."
+            yield "AccessDeniedException", said
     if params.get("CodeSigningConfigArn"):
         yield "CodeSigningConfigNotFoundException", "The code signing configuration cannot be found."
     yield from _code(params.get("Code") or {})

@@ -210,6 +210,16 @@ def _secret_policy(params: Params) -> Iterator[Refusal]:
             yield "PublicPolicyException", said
 
 
+def drop_replicas(secret: str, old: Params, new: Params) -> None:
+    """Delete the replicas that the template of a secret named and does not any more; the emulator keeps them."""
+    found = reach(SECRETS_MANAGER, "_resolve")(secret)[1] or {}
+    before, after = ({it.get("Region") for it in props.get("ReplicaRegions") or ()} for props in (old, new))
+    gone = [it for it in found.get("ReplicationStatus") or () if it["Region"] in before - after]
+    if gone:
+        reach(SECRETS_MANAGER, "_delete_replicas")({**found, "ReplicationStatus": gone})
+        found["ReplicationStatus"] = [it for it in found["ReplicationStatus"] if it not in gone]
+
+
 STORED_RULES: Mapping[str, tuple[Callable[[Params], Iterator[Refusal]], ...]] = {
     "ssm:LabelParameterVersion": (_labels,),
     "ssm:PutParameter": (_parameter,),

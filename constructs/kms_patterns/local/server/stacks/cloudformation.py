@@ -30,6 +30,7 @@ from kms_patterns.local.server.requests.further_permissions import passed_roles,
 from kms_patterns.local.server.requests.request_members import unasked_key
 from kms_patterns.local.server.requests.request_shapes import params_of, query_error
 from kms_patterns.local.server.requests.service_rules import refused_content
+from kms_patterns.local.server.services.secret_versions import drop_replicas
 from kms_patterns.local.server.stacks import resource_schemas, stack_refusals
 from kms_patterns.local.server.stacks.resource_permissions import Properties, Step, as_requests, permissions
 from kms_patterns.local.server.stacks.resource_types import TYPES
@@ -119,7 +120,10 @@ class ResourceSteps:
                 self._check(Step(resource_type, "update", physical_id, new_props, old_props))
                 if _renamed(resource_type, old_props, new_props):
                     _refuse(stack_refusals.creation(resource_type, new_props), "AlreadyExists")
-            return original(resource_type, physical_id, old_props, new_props, *rest)
+            done = original(resource_type, physical_id, old_props, new_props, *rest)
+            if resource_type == "AWS::SecretsManager::Secret":
+                drop_replicas(physical_id, old_props, new_props)
+            return done
 
         return update
 
