@@ -268,6 +268,14 @@ def test_request_that_its_service_takes_is_taken(things: Things, code_of: Any) -
     assert code_of(sqs.create_queue, QueueName=url.rpartition("/")[2]).endswith("QueueDeletedRecently")
 
 
+@pytest.mark.parametrize(("kind", "props"), [
+    ("AWS::SSM::Parameter", {"Type": "String", "Value": "v" * 4097}), ("AWS::Events::Rule", {"Name": "r"}),
+    ("AWS::Lambda::Function", {"Timeout": 901}), ("AWS::IAM::ManagedPolicy", {"PolicyDocument": json.loads(BIG)}),
+])  # fmt: skip
+def test_resource_of_a_stack_is_refused_as_its_request_is(kind: str, props: dict[str, Any]) -> None:
+    assert any(refused_content(*it) for it in as_requests(Step(kind, "create", "name", props)))
+
+
 @pytest.mark.parametrize("fifo", [True, False])
 def test_queue_of_a_stack_has_the_type_of_its_dead_letter_queue(monkeypatch: pytest.MonkeyPatch, *, fifo: bool) -> None:
     monkeypatch.setattr(sqs, "_queue_by_arn", lambda _arn: {"attributes": {}})
