@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, partialmethod
 from pathlib import Path
 from types import ModuleType
@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore.session
 import pytest
+from botocore import regions
+from botocore.client import ClientCreator
 from botocore.credentials import SSOProvider
 from botocore.endpoint import EndpointCreator
+from botocore.endpoint_provider import EndpointProvider
 from botocore.hooks import EventAliaser
 from botocore.httpsession import URLLib3Session
 from botocore.loaders import Loader, create_loader
+from botocore.model import ServiceModel
 from botocore.tokens import SSOTokenProvider
 from jsii._kernel.providers import process as jsii_process
 
@@ -93,6 +97,34 @@ def _shared_client(session: AwsSession, service: str, **options: Any) -> Any:
 # A client takes as long to make as several requests, and so does a TLS handshake, on both sides.
 EndpointCreator.create_endpoint = partialmethod(_create_endpoint, http_session_cls=_shared_connections)
 AwsSession.client = _shared_client
+
+_load_model, _make_methods, _read = ClientCreator._load_service_model, ClientCreator._create_methods, dict[Any, Any]()
+
+
+def _once(read: Callable[[], Any], *what: Any) -> Any:
+    """Return what was made of these objects, of which the loader has one each, for as long as they live."""
+    known = tuple(map(id, what))
+    if known not in _read:
+        _read[known] = read(), what
+    return _read[known][0]
+
+
+def _model_of(creator: ClientCreator, service: str, version: str | None = None) -> ServiceModel:
+    description = creator._loader.load_service_model(service, "service-2", api_version=version)
+    return _once(lambda: _load_model(creator, service, version), description)
+
+
+def _methods_of(creator: ClientCreator, model: ServiceModel) -> dict[str, Any]:
+    return {**_once(lambda: _make_methods(creator, model), model)}
+
+
+def _rules_of(**read: Any) -> EndpointProvider:
+    return _once(lambda: EndpointProvider(**read), *read.values())
+
+
+# The model, the methods and the rules of a service's endpoints are the same for every client.
+ClientCreator._load_service_model, ClientCreator._create_methods = _model_of, _methods_of
+regions.EndpointProvider = _rules_of
 
 # jsii starts two Nodes: one that copies requests to the other and responses back, and wraps what that one prints. Here
 # the other one does both itself.

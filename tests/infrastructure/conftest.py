@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import aws_cdk as cdk
+import jsii
 import pytest
 from aws_cdk import assertions
 from aws_cdk import aws_iam as iam
@@ -139,6 +140,18 @@ def through_s3(stack: cdk.Stack) -> Callable[..., Document]:
         }
 
     return statement
+
+
+@jsii.implements(cdk.IAspect)
+class Each:
+    """Does something with each construct of a kind, as an Aspect."""
+
+    def __init__(self, kind: type, act: Callable[[Any], None]) -> None:
+        self.kind, self.act = kind, act
+
+    def visit(self, node: Any) -> None:
+        if isinstance(node, self.kind):
+            self.act(node)
 
 
 @pytest.fixture

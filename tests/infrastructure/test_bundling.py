@@ -264,6 +264,14 @@ def test_requirement_without_a_hash_is_refused(tmp_path: Path) -> None:
         install_wheels(lock, tmp_path / "target", ARM)
 
 
+def test_file_of_the_current_folder_does_not_stand_in_for_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pip.py").write_text("raise SystemExit('planted')")
+    (tmp_path / "requirements.lock").write_text("fastjsonschema==2.22.3\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BundlingError, match="Hashes are required"):
+        install_wheels(tmp_path / "requirements.lock", tmp_path / "target", ARM)
+
+
 def test_unreachable_index_is_explained_and_docker_is_not_suggested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

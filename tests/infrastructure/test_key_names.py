@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import aws_cdk as cdk
-import jsii
 import pytest
 from aws_cdk import (
     assertions,
@@ -28,6 +27,7 @@ from aws_cdk import (
 from aws_cdk import aws_iam as iam
 
 from kms_patterns import EncryptedBucket, EncryptionKey, KeyAccess
+from tests.infrastructure.conftest import Each
 from tests.infrastructure.test_deliveries import OTHERS, statements_of
 from tests.infrastructure.test_service_grants import warnings
 
@@ -559,22 +559,13 @@ class TestOverrides:
 
     def test_property_that_an_aspect_sets_after_the_last_check_is_refused_as_that(self, stack, key, report):
         aws_sqs.CfnQueue(stack, "Queue")
-        cdk.Aspects.of(stack).add(Late(key), priority=950)
+        late = Each(aws_sqs.CfnQueue, lambda queue: setattr(queue, "kms_master_key_id", key.key_arn))
+        cdk.Aspects.of(stack).add(late, priority=950)
 
         text, failed = report()
         assert "Stack#Queue: it names the key at KmsMasterKeyId, which the last check did not see" in text
         assert "an override, or an aspect of priority 900 or more" in text
         assert failed
-
-
-@jsii.implements(cdk.IAspect)
-class Late:
-    def __init__(self, key):
-        self.key = key
-
-    def visit(self, node):
-        if isinstance(node, aws_sqs.CfnQueue):
-            node.kms_master_key_id = self.key.key_arn
 
 
 @pytest.mark.parametrize(("depth", "name"), [(1, None), (2, None), (1, "orders")])

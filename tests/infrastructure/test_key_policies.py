@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import aws_cdk as cdk
-import jsii
 import pytest
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_dynamodb as dynamodb
@@ -26,6 +25,7 @@ from mypy import api
 from kms_patterns import EncryptionKey, KeyAccess, KeyLifecycle, ReplicaKey, SigningKey
 from kms_patterns.keys.errors import KeyConfigurationError
 from kms_patterns.keys.grants.key_policy import KeyPolicy
+from tests.infrastructure.conftest import Each
 
 CREATE_GRANT = {
     "Sid": "DenyCreateGrantExceptForAwsServices",
@@ -309,21 +309,11 @@ def test_key_of_the_same_name_in_another_stack_is_not_served(app):
     assert served == [True, False]
 
 
-@jsii.implements(cdk.IAspect)
-class EncryptLogGroups:
-    def __init__(self, key):
-        self.key = key
-
-    def visit(self, node):
-        if isinstance(node, logs.CfnLogGroup):
-            node.kms_key_id = self.key.key_arn
-
-
 def test_resource_that_an_aspect_encrypts_is_served(stack, synth):
     key = EncryptionKey(stack, "Key")
     logs.LogGroup(stack, "Logs")
 
-    cdk.Aspects.of(stack).add(EncryptLogGroups(key))
+    cdk.Aspects.of(stack).add(Each(logs.CfnLogGroup, lambda group: setattr(group, "kms_key_id", key.key_arn)))
 
     synth(stack)
     assert "AllowServiceLogs" in str(stack.resolve(key.resource.key_policy))

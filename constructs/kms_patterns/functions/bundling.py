@@ -198,7 +198,8 @@ def install_wheels(lock: Path, folder: Path, platform: LambdaPlatform) -> None:
     Raises:
         BundlingError: pip is missing, a wheel is not available, or a hash differs.
     """
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes"]
+    # -P: no file of the current folder stands in for pip.
+    command = [sys.executable, "-P", "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes"]
     command += ["--only-binary=:all:", *platform.pip_arguments, "--target", str(folder), "--requirement", str(lock)]
     if "PIP_CACHE_DIR" not in os.environ:
         command.append("--no-cache-dir")

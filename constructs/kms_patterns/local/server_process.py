@@ -118,7 +118,7 @@ def launch(options: ServerOptions, *, detached: bool = False) -> ServerProcess:
     layout.temporary.mkdir()
     write_certificates(layout)
     layout.write_secret(options.root_secret)
-    command = [sys.executable, "-m", "kms_patterns.local.server", str(layout.folder), "--port", str(options.port)]
+    command = [sys.executable, "-P", "-m", "kms_patterns.local.server", str(layout.folder), "--port", str(options.port)]
     with layout.output.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--detached"] if detached else command,
