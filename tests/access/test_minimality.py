@@ -420,6 +420,19 @@ def test_importer_of_material_that_may_be_portable_is_a_path(
     assert ("one/R" in {path.principal for path in found.escalations}) is listed
 
 
+@pytest.mark.parametrize("denied", ["NotResource", "Resource"])
+@pytest.mark.parametrize(
+    ("pattern", "sure"), [("k*key/*", False), ("kms:x:*/*", False), ("k*", True), ("kms:*:key/*", True)]
+)
+def test_star_inside_a_field_of_an_arn_limits_nothing_for_certain(
+    pattern: str, denied: str, *, sure: bool, tmp_path: Path
+) -> None:
+    way = {"Effect": "Deny"} if denied == "Resource" else {}
+    limit = {"Effect": "Allow", "Action": "kms:Decrypt", denied: f"arn:aws:{pattern}"} | way
+    found = on_parameter(tmp_path, Key=DELEGATED, R=asked.role(*([asked.READ] if way else []), limit))
+    assert ("one/R" in {entry.principal for entry in found.entries}) is not sure
+
+
 def test_folder_of_templates_passes_over_nothing_unsaid(template: Callable[..., Path]) -> None:
     folder = template(Key=DELEGATED).parent / "all"
     (folder / "node_modules").mkdir(parents=True)

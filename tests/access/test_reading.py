@@ -155,7 +155,7 @@ def test_own_account_and_anybody_are_no_further_principals(read: Callable[[Resou
 def test_key_without_policy_has_the_default_of_kms(read: Callable[[Resources], Model]) -> None:
     (found,) = read({"Key": {"Type": "AWS::KMS::Key"}}).resources
     assert found.policy is not None
-    assert found.policy.document["Statement"][0]["Action"] == "kms:*"
+    assert found.policy.document["Statement"][0]["Action"] == ["kms:*"]
 
 
 def test_permissions_of_a_function_are_its_policy(read: Callable[[Resources], Model]) -> None:

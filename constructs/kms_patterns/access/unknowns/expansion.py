@@ -33,6 +33,8 @@ _FIELDS = 6  # of an ARN
 _VERSION = re.compile(r"(arn:[^:]*:lambda:[^:]*:[^:]*:function:[^:]+):([^:]+)")
 _VARIABLE = re.compile(r"(?<!:user/)\$\{[^}]+\}|\$\{(?!aws:username\})[^}]+\}")
 """A policy variable whose value the simulator may not be told; whose user ``user/${aws:username}`` is, is known."""
+_INSIDE = re.compile(r"arn:(?!(?:[^:]*:){4}).*\*[^:*]")
+"""An ARN of too few fields whose star is not the last of its field: it does not surely stand for several fields."""
 _KNOWN_MEMBERS = frozenset({"Action", "NotAction", "Resource", "NotResource", "Principal", "NotPrincipal", "Condition"})
 
 Way = tuple[dict[str, Any], Propositions]
@@ -103,7 +105,9 @@ class Expansion:
         excluding = f"Not{member}" in statement
         if not excluding and member not in statement:
             return [({}, {})]
-        values = [text(item) for item in items(statement[f"Not{member}" if excluding else member])]
+        limits = member == "Resource" and statement.get("Effect", "Allow") == ("Allow" if excluding else "Deny")
+        named = (text(item) for item in items(statement[f"Not{member}" if excluding else member]))
+        values = [value for value in named if not (limits and _INSIDE.match(value))]
         # The simulator takes a resource that is not an ARN for any: only an unknown one with an ARN's form is sure.
         sure = [
             value for value in values if not is_symbolic(value) or (member != "Action" and value.startswith("arn:"))
@@ -126,7 +130,7 @@ class Expansion:
                 for given, patterns in maybe.items()
             ]
         if not maybe:
-            return [({f"Not{member}": sure}, {})]
+            return [({f"Not{member}": sure} if sure else {member: "*"}, {})]
         widest = {f"Not{member}": sure} if sure else {member: "*"}
         narrowest = [*sure, *(pattern for patterns in maybe.values() for pattern in patterns)]
         name = f"{member.lower()} is not {' or '.join(shown(value) for value in values)}"
