@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -88,7 +89,9 @@ _make_client, _clients = AwsSession.client, dict[Any, Any]()
 def _shared_client(session: AwsSession, service: str, **options: Any) -> Any:
     if "config" in options:
         return _make_client(session, service, **options)
-    known = (session, service, *sorted(options.items()))
+    # A test that sets a profile or a proxy gets no client that was made before it did.
+    leads = [(name, os.environ[name]) for name in sorted(os.environ) if re.search("^AWS_|PROXY", name, re.IGNORECASE)]
+    known = (session, service, *sorted(options.items()), *leads)
     if known not in _clients:
         _clients[known] = _make_client(session, service, **options)
     return _clients[known]

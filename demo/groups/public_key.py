@@ -1,7 +1,6 @@
 """A published RSA key: fetched by anyone, replaced by no one; and what an asymmetric key cannot do."""
 
 import json
-from functools import partial
 from typing import Any
 
 from demo.principals import administrator, ask, ask_until_published, client, directly, function_client, other_role
@@ -15,9 +14,12 @@ publication = Group("Public key: fetched over HTTPS by anyone, replaced by no on
 
 def published(stage: Stage, stack: str, output: str = "PublicKeyUrl") -> PublicKey:
     """Return a public key that ``stack`` publishes, fetched once, without AWS credentials, and checked."""
-    ask_once = partial(ask_until_published, stage, stage.output(stack, output))
-    answer = stage.once(f"{stack} {output}", ask_once)
-    return PublicKey.from_document(json.loads(answer.content))
+
+    def fetch() -> PublicKey:
+        return PublicKey.from_document(json.loads(ask_until_published(stage, stage.output(stack, output)).content))
+
+    found: PublicKey = stage.once(f"{stack} {output}", fetch)
+    return found
 
 
 @publication.scenario(

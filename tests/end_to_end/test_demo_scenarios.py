@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -165,12 +166,10 @@ BY_HAND: Mapping[str, tuple[Callable[[Stage], Callable[[], object]], set[str]]] 
 
 
 def test_drift_is_what_deployment_adds_and_what_was_changed_by_hand(stage: Stage) -> None:
-    undo = [make(stage) for make, _ in BY_HAND.values()]
-    try:
+    with ExitStack() as undone:
+        for make, _ in BY_HAND.values():
+            undone.callback(make(stage))
         found, code = drift(stage)
-    finally:
-        for each in undo:
-            each()
     assert {step["kind"] for step in found["steps"] if step["principal"].startswith("CDKToolkit/")} == {"gained"}
     assert (added(found), code) == ({text for _, shown in BY_HAND.values() for text in shown}, 1)
 

@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import custom_resources as cr
 
-from kms_patterns import EncryptionKey, KeyGrant, SigningKey
+from kms_patterns import EncryptionKey, KeyAccess, KeyGrant, SigningKey
 from kms_patterns.keys.errors import GrantRefused
 
 
@@ -168,6 +168,20 @@ def test_constraint_on_a_key_without_encryption_context_is_refused(stack, partne
 def test_name_that_kms_would_refuse_is_refused(name, stack, key, partner):
     with pytest.raises(GrantRefused, match="KMS takes 1 to 256 letters"):
         KeyGrant(stack, "Grant", key=key, grantee=partner, operations=["Decrypt"], name=name)
+
+
+@pytest.mark.parametrize(
+    ("perimeter", "grantee"),
+    [
+        ("111122223333", iam.AccountPrincipal("444455556666")),
+        ("o-a1b2c3d4e5", iam.OrganizationPrincipal("o-b1b2c3d4e5")),
+    ],
+)
+def test_account_or_organization_outside_of_the_perimeter_is_refused(perimeter, grantee, stack):
+    key = EncryptionKey(stack, "Key", perimeter=perimeter, access=KeyAccess.DELEGATED)
+
+    with pytest.raises(GrantRefused, match="outside of the key's perimeter"):
+        key.grant_decrypt(grantee)
 
 
 def test_grantee_outside_of_the_perimeter_or_with_a_wildcard_is_refused(stack):

@@ -20,6 +20,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
+from constructs import IValidation
 from mypy import api
 
 from kms_patterns import EncryptionKey, KeyAccess, KeyLifecycle, ReplicaKey, SigningKey
@@ -487,3 +488,30 @@ def test_key_policy_that_changed_after_a_synthesis_is_written_by_the_next(change
     after = app.synth(force=True).get_stack_by_name("Stack").template["Resources"]
     assert [name for name in before if before[name] != after[name]] == [stack.get_logical_id(key.resource)]
     assert text in json.dumps(after)
+
+
+@jsii.implements(IValidation)
+class Late:
+    def __init__(self, change):
+        self.change = change
+
+    def validate(self):
+        self.change()
+        return []
+
+
+def narrow_late(grant, reader):
+    grant.resource_statement.add_condition("Bool", {"aws:MultiFactorAuthPresent": "true"})
+
+
+def rename_late(grant, reader):
+    reader.node.default_child.override_logical_id("Other")
+
+
+@pytest.mark.parametrize("change", [narrow_late, rename_late])
+def test_change_of_a_key_policy_during_the_checks_is_refused(change, app, stack, role):
+    reader = role("Reader")
+    grant = EncryptionKey(stack, "Key").grant_decrypt(reader)
+    stack.node.add_validation(Late(lambda: change(grant, reader)))
+    with pytest.raises(RuntimeError, match="an override changes KeyPolicy"):
+        app.synth()

@@ -174,7 +174,7 @@ def _limits(scope: Construct, key: CustomerManagedKey, grantee: Principal, sourc
     # In another stack, the reference from the key's would be a cycle, which this refuses with the way out.
     elsewhere = Stack.of(scope).node.path != key.stack.node.path
     found = (resolve_grantee if elsewhere else grantee_of)(grantee, key.stack)
-    check_inside(found, key.perimeter)
+    check_inside(found.path, found.account, key.perimeter)
     return {"StringEquals": {"kms:GranteePrincipal": found.arn}}
 
 

@@ -125,7 +125,7 @@ class GrantWriter:
 
     def _named(self, grantee: Any, *, key_policy_only: bool) -> Grantee:
         resolved = resolve_grantee(grantee, self._stack)
-        check_inside(resolved, self._key.perimeter)
+        check_inside(resolved.path, resolved.account, self._key.perimeter)
         if not key_policy_only:
             check_not_protected(resolved)
         return resolved

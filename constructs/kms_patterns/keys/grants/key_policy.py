@@ -132,7 +132,7 @@ class KeyPolicy(iam.PolicyDocument):
             (resource, written), self._settled = self._settled, None
             now = resource.key_policy
             # Not if the app has given the resource another policy.
-            if not isinstance(now, dict) and reference_of(now) == reference_of(written):
+            if now is not None and not isinstance(now, dict) and reference_of(now) == reference_of(written):
                 resource.key_policy = self
 
 

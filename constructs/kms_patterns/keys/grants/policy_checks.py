@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aws_cdk import Token
 from aws_cdk import aws_iam as iam
 
 from kms_patterns.keys.errors import GrantRefused
-from kms_patterns.keys.grants.grantee import Grantee
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.policy.actions import (
@@ -138,17 +138,24 @@ def _check_services(key: GrantTarget, document: Mapping[str, Any]) -> None:
         )
 
 
-def check_inside(grantee: Grantee, perimeter: str | None) -> None:
-    """Check that the perimeter of the key lets ``grantee`` pass, as far as that is known.
+def check_inside(path: str, home: str | None, perimeter: str | None) -> None:
+    """Check that the perimeter of the key lets a grantee pass, as far as that is known.
+
+    Args:
+        path: What is granted.
+        home: The account or organization of the grantee; None for the account of the key.
+        perimeter: That of the key.
 
     Raises:
-        GrantRefused: It denies everything to the account of the role or user.
+        GrantRefused: The perimeter denies everything to that account or organization.
     """
-    known = perimeter is not None and is_account(perimeter)
-    if known and grantee.account is not None and grantee.account != perimeter:
+    if home is None or perimeter is None or Token.is_unresolved(home) or Token.is_unresolved(perimeter):
+        return
+    if home != perimeter and is_account(home) == is_account(perimeter):
         raise GrantRefused(
-            f"{grantee.path} is in account {grantee.account}, outside of the key's perimeter {perimeter}: the grant "
-            "would have no effect (explicit deny). Make the perimeter the organization of both, or omit it"
+            f"{path} is in {'account' if is_account(home) else 'organization'} {home}, outside of the key's "
+            f"perimeter {perimeter}: the grant would have no effect (explicit deny). Make the perimeter the "
+            "organization of both, or omit it"
         )
 
 

@@ -30,6 +30,7 @@ from kms_patterns.keys.synth.visited_resource import (
     warn_of_unknown,
 )
 from kms_patterns.policy.actions import GENERATE_DATA_KEY
+from kms_patterns.policy.conditions import as_list
 from kms_patterns.policy.services import BY_ROLE, LAUNCHED, SERVICES, UNBOUND
 
 _NEVER_AT_REST: Final = ("aws-cdk-lib.aws_kms.", "aws-cdk-lib.aws_iam.", "aws-cdk-lib.CfnCustomResource")
@@ -113,7 +114,7 @@ class AtRest:
             messages += _serve(self.keys[name], service, visited)
             self.encrypted.append((visited.node, self.keys[name], service))
             if service in _LET_IN_BY_CONSTRUCT and hasattr(self.keys[name], "allow_service"):
-                _let_in_resource(self.keys[name], service)
+                _let_in_resource(self.keys[name], service, visited)
             if service in RECEIVING:
                 self._receive(path, self.keys[name], topic=service == "sns")
                 self._unnamed.append((visited, service, self.keys[name]))
@@ -193,8 +194,17 @@ def services_of(kind: str, where: str) -> Sequence[str]:
     return next((found for below, found in rows.items() if path.startswith(f"{below}.")), ())
 
 
-def _let_in_resource(key: Any, service: str) -> None:
-    if str(SERVICES[service].principal) not in json.dumps(policy_of(key)):
+def _let_in_resource(key: Any, service: str, visited: VisitedResource) -> None:
+    """Allow the service for every resource, unless a statement allows it all that it needs for this one."""
+    principal, needed = str(SERVICES[service].principal), set(SERVICES[service].principal_actions)
+    name = json.dumps(resolved_by_path({"name": at(visited.given, ["name"])}, visited.stack)["name"])[1:]
+
+    def serves(statement: Mapping[str, Any]) -> bool:
+        source = json.dumps(statement.get("Condition"))
+        whole = statement["Principal"] == {"Service": principal} and needed <= {*as_list(statement["Action"])}
+        return whole and statement["Effect"] == "Allow" and ("SourceArn" not in source or f"/{name}" in source)
+
+    if not any(serves(it) for it in policy_of(key) if "Principal" in it and "Action" in it):
         key.allow_service(service)
 
 

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 from aws_cdk import CfnResource, Stack
 from aws_cdk import aws_iam as iam
 
-from kms_patterns.keys.environment import path_of
+from kms_patterns.keys.environment import path_of, stack_of
+from kms_patterns.keys.grants.key_policy import KeyPolicy, documents
 from kms_patterns.keys.grants.target import GrantTarget, KeyInApp
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.keys.synth.at_rest import AtRest, services_of
@@ -113,6 +114,20 @@ class Overrides:
                     continue
                 yield from (Difference(str(file), logical_id, *it) for it in texts)
 
+    @cached_property
+    def _changed(self) -> dict[str, dict[str, Any]]:
+        """Path of each key whose policy is now another than the checks saw -> that policy."""
+        settled: dict[str, dict[str, KeyPolicy]] = {}
+        seen: dict[str, Any] = {}
+        for key in self._own.values():
+            path, written = path_of(key.resource), self._view.key_policies
+            if path in written:
+                settled.setdefault(path_of(stack_of(key)), {})[path] = written[path]
+                seen[path] = self._view.properties(key.resource)["keyPolicy"]
+        stacks = [(it, settled[path_of(it)]) for it in self._view.stacks if path_of(it) in settled]
+        now = {path: it for stack, own in stacks for path, it in documents(own, stack.resolve).items()}
+        return {path: {"KeyPolicy": it} for path, it in now.items() if it != seen[path]}
+
     def _name(self, stack: Stack, value: Any) -> str:
         name = self._references.name(stack, value)
         return self._paths.get(name.rpartition(":key/")[2], name)
@@ -120,6 +135,8 @@ class Overrides:
     def _of_key(self, title: str, kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         key = self._own[title]
         expected = self._view.properties(key.resource)
+        # A policy that the checks settled is written as they saw it, without a change made since.
+        given = {**given, **self._changed.get(path_of(key.resource), {})}
         # What is fixed of a replica is its primary's.
         checked = _CHECKED if kind == "AWS::KMS::Key" else {"keyPolicy": "KeyPolicy"}
         changed = [name for member, name in checked.items() if given.get(name) != expected.get(member)]
