@@ -86,6 +86,8 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id that the response to the request carries which is being served, or which set the work going."""
 requester: ContextVar[str | None] = ContextVar("requester", default=None)
 """The access key of the request that is being served, or which set the work going."""
+read_by_requester: ContextVar[frozenset[str]] = ContextVar("read_by_requester", default=frozenset())
+"""ARNs of the objects that the request itself names, such as its template: not its service role reads them."""
 _current: ContextVar[Acting | None] = ContextVar("acting", default=None)
 
 

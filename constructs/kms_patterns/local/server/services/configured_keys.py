@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from kms_patterns.local.server.authorization.caller import Caller, caller_of
 from kms_patterns.local.server.authorization.policy_statements import Principal
-from kms_patterns.local.server.emulator.acting import Acting, NotPermitted, acting, requester
+from kms_patterns.local.server.emulator.acting import Acting, NotPermitted, acting, read_by_requester, requester
 from kms_patterns.local.server.emulator.emulator import (
     LAMBDA,
     LOGS,
@@ -230,10 +230,11 @@ def reading_objects(kms: KmsService, original: Callable[..., bytes | None]) -> C
     """
 
     def read(bucket: str, key: str, version_id: str | None = None) -> bytes | None:
-        principal = acting() or Acting(requester.get() or "")
-        if acting() is not None:
-            action = "s3:GetObjectVersion" if version_id else "s3:GetObject"
-            principal.require(action, f"arn:aws:s3:::{bucket}/{key}")
+        arn, principal = f"arn:aws:s3:::{bucket}/{key}", acting()
+        if principal is None or arn in read_by_requester.get():
+            principal = Acting(requester.get() or "")
+        else:
+            principal.require("s3:GetObjectVersion" if version_id else "s3:GetObject", arn)
         found = (reach(S3, "_buckets").get(bucket) or {"objects": {}})["objects"].get(key) or {}
         versions = reach(S3, "_object_versions").get((bucket, key), []) if version_id else []
         found = next((it["obj_record"] for it in versions if it["version_id"] == version_id), found)

@@ -21,12 +21,13 @@ from kms_patterns.local.server.emulator.acting import (
     NotPermitted,
     acting,
     acting_as,
+    read_by_requester,
     service_role,
 )
 from kms_patterns.local.server.emulator.emulator import CLOUDFORMATION, RESPONSES, ROUTER, reach
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
-from kms_patterns.local.server.requests.further_permissions import passed_roles, passed_to, unusable
+from kms_patterns.local.server.requests.further_permissions import passed_roles, passed_to, read_objects, unusable
 from kms_patterns.local.server.requests.request_members import unasked_key
 from kms_patterns.local.server.requests.request_shapes import params_of, query_error
 from kms_patterns.local.server.requests.service_rules import refused_content
@@ -77,6 +78,7 @@ def acting_for_caller(original: Handler) -> Handler:
             )
         except NotAssumable:
             return query_error("cloudformation", "ValidationError", f"Role {role} is invalid or cannot be assumed")
+        read_by_requester.set(frozenset(arn for _, arn in read_objects(f"cloudformation:{operation}", params)))
         with acting_as(principal or Acting(access_key, _CLOUDFORMATION)):
             response = await original(method, path, headers, body, query_params)
         if operation in _TAKE_ROLE and params.get("RoleARN") and response[0] == HTTPStatus.OK:
