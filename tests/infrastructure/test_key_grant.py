@@ -1,15 +1,19 @@
 """KMS grants as resources: exact operations, one grantee, revoked with the stack, made by nobody else."""
 
+import json
 from collections import defaultdict
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import custom_resources as cr
 
 from kms_patterns import EncryptionKey, KeyAccess, KeyGrant, SigningKey
 from kms_patterns.keys.errors import GrantRefused
+from tests.infrastructure.test_deliveries import statements_of
 
 
 @pytest.fixture
@@ -168,6 +172,24 @@ def test_constraint_on_a_key_without_encryption_context_is_refused(stack, partne
 def test_name_that_kms_would_refuse_is_refused(name, stack, key, partner):
     with pytest.raises(GrantRefused, match="KMS takes 1 to 256 letters"):
         KeyGrant(stack, "Grant", key=key, grantee=partner, operations=["Decrypt"], name=name)
+
+
+@pytest.mark.parametrize("other", ["bus", "queue"])
+def test_event_bus_is_served_beside_what_else_events_reach(other, stack):
+    key = EncryptionKey(stack, "Key")
+    if other == "bus":
+        events.EventBus(stack, "Other", event_bus_name="others", kms_key=key)
+    else:
+        queue = sqs.Queue(stack, "Queue", encryption_master_key=key)
+        every_hour = events.Schedule.rate(cdk.Duration.hours(1))
+        events.Rule(stack, "Rule", schedule=every_hour, targets=[targets.SqsQueue(queue)])
+    events.CfnEventBus(stack, "Bus", name="orders", kms_key_identifier=key.key_arn)
+
+    found = statements_of(stack, "events.amazonaws.com")
+    assert ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"] in [
+        it["Action"] for it in found if "aws:SourceArn" not in json.dumps(it["Condition"])
+    ]
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize(

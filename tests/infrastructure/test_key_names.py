@@ -14,7 +14,6 @@ from aws_cdk import (
     aws_ec2,
     aws_elasticloadbalancingv2,
     aws_events,
-    aws_events_targets,
     aws_kinesis,
     aws_kinesisfirehose,
     aws_kms,
@@ -255,23 +254,6 @@ def test_event_bus_that_no_construct_serves_is_served(stack, key):
     aws_events.CfnEventBus(stack, "Bus", name="orders", kms_key_identifier=key.key_arn)
 
     assert len(statements_of(stack, "events.amazonaws.com")) == 1
-
-
-@pytest.mark.parametrize("other", ["bus", "queue"])
-def test_event_bus_is_served_beside_what_else_events_reach(other, stack, key):
-    if other == "bus":
-        aws_events.EventBus(stack, "Other", event_bus_name="others", kms_key=key)
-    else:
-        queue = aws_sqs.Queue(stack, "Queue", encryption_master_key=key)
-        every_hour = aws_events.Schedule.rate(cdk.Duration.hours(1))
-        aws_events.Rule(stack, "Rule", schedule=every_hour, targets=[aws_events_targets.SqsQueue(queue)])
-    aws_events.CfnEventBus(stack, "Bus", name="orders", kms_key_identifier=key.key_arn)
-
-    found = statements_of(stack, "events.amazonaws.com")
-    assert ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"] in [
-        it["Action"] for it in found if "aws:SourceArn" not in json.dumps(it["Condition"])
-    ]
-    assert len(found) == 2
 
 
 def test_dead_letters_of_an_event_bus_are_served(stack, key):

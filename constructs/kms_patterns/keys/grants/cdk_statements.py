@@ -14,7 +14,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from kms_patterns.keys.grants.grantee import ACCESS_LOGS
-from kms_patterns.keys.grants.policy_checks import check_symmetric
+from kms_patterns.keys.grants.policy_checks import check_inside, check_symmetric
 from kms_patterns.keys.grants.target import GrantTarget
 from kms_patterns.keys.key_options import KeyAccess
 from kms_patterns.policy.acting_services import ENCRYPTION, ServiceUse
@@ -82,6 +82,9 @@ def grant_in_key_policy(
     key: Any, principal: iam.IPrincipal, actions: Sequence[str], conditions: Conditions
 ) -> iam.Grant:
     """Allow a service, or a whole account, exact actions in the key policy alone; a service is bound to its source."""
+    home = getattr(principal, "account_id", None) or getattr(principal, "organization_id", None)
+    if home is not None:
+        check_inside(f"{key.node.path}: the grantee", str(home), key.perimeter)
     statement = iam.PolicyStatement(
         principals=[principal], actions=list(actions), resources=["*"], conditions=dict(conditions)
     )

@@ -15,7 +15,6 @@ from kms_patterns.keys.grants.grantee import principal_of
 from kms_patterns.keys.grants.policy_checks import (
     check_context,
     check_grant_operations,
-    check_inside,
     check_operations,
     check_pins,
     check_symmetric,
@@ -50,8 +49,6 @@ class GrantRules(CallsOfConstructs, _Key):
     """KMS actions that a key of this type supports."""
     access: KeyAccess
     """Whether the key policy names the users of the key."""
-    perimeter: str | None
-    """Account or organization outside of which no principal may use the key."""
     key_usage: kms.KeyUsage | MlKemUsage
     if TYPE_CHECKING:
 
@@ -100,9 +97,6 @@ class GrantRules(CallsOfConstructs, _Key):
         shared = self._merged(context, self._via(demanded.get("via_service")), conditions or {})
         construct = grantee if isinstance(grantee, ForConstruct) else None
         if is_in_key_policy_alone(self, who, shared, by_construct=construct is not None):
-            home = getattr(who, "account_id", None) or getattr(who, "organization_id", None)
-            if home is not None:
-                check_inside(f"{self.node.path}: the grantee", str(home), self.perimeter)
             return grant_in_key_policy(self, who, operations, shared)
         own = self._merged(shared, identity_conditions or {})
         only = demanded.get("key_policy_only", construct is not None and construct.key_policy_only)

@@ -224,10 +224,7 @@ def _content(body: bytes) -> Mapping[str, Any]:
 
 
 def reading_objects(kms: KmsService, original: Callable[..., bytes | None]) -> Callable[..., bytes | None]:
-    """Read an object for a service as who acts or asks: code of functions, templates, definitions.
-
-    What a request names at its top was compared with the policies for objects before; KMS was not asked.
-    """
+    """Read an object for a service as who acts or, if the request names it, as who asks: code, templates."""
 
     def read(bucket: str, key: str, version_id: str | None = None) -> bytes | None:
         arn, principal = f"arn:aws:s3:::{bucket}/{key}", acting()
@@ -235,7 +232,7 @@ def reading_objects(kms: KmsService, original: Callable[..., bytes | None]) -> C
             principal = Acting(requester.get() or "")
         else:
             principal.require("s3:GetObjectVersion" if version_id else "s3:GetObject", arn)
-        found = (reach(S3, "_buckets").get(bucket) or {"objects": {}})["objects"].get(key) or {}
+        found = reach(S3, "_buckets").get(bucket, {"objects": {}})["objects"].get(key) or {}
         versions = reach(S3, "_object_versions").get((bucket, key), []) if version_id else []
         found = next((it["obj_record"] for it in versions if it["version_id"] == version_id), found)
         open_data_key(kms, lambda: principal.caller, found.get("preserved_headers", {}))
