@@ -459,7 +459,7 @@ def _alive(pid: int) -> bool:
         # A zombie is ended; only its parent has not looked yet.
         status = Path(f"/proc/{pid}/stat")
         return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except ProcessLookupError:
+    except (ProcessLookupError, FileNotFoundError):
         return False
 
 

@@ -197,7 +197,7 @@ def services_of(kind: str, where: str) -> Sequence[str]:
 def _let_in_resource(key: Any, service: str, visited: VisitedResource) -> None:
     """Allow the service for every resource, unless a statement allows it all that it needs for this one."""
     principal, needed = str(SERVICES[service].principal), set(SERVICES[service].principal_actions)
-    name = json.dumps(resolved_by_path({"name": at(visited.given, ["name"])}, visited.stack)["name"])[1:]
+    name = json.dumps(resolved_by_path({"name": at(visited.given, ["name"])}, visited.stack).get("name", ""))[1:]
 
     def serves(statement: Mapping[str, Any]) -> bool:
         source = json.dumps(statement.get("Condition"))
