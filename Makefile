@@ -131,6 +131,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml lambda/pyproject.toml
 	awk '/^[^ ]/ {keep = /^aws-cdk-lib==/} keep' requirements.lock > "$(CACHE)/last.lock"
 	for lock in first last; do $(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement "$(CACHE)/$$lock.lock" || exit 1; done
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable ./lambda --editable .
+	$(BIN)/python -m compileall -q constructs lambda
 	@touch $@
 
 node_modules/.installed: package-lock.json $(VENV)/.installed
