@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html
 https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from kms_patterns.local.server.emulator.acting import trusts
 from kms_patterns.local.server.emulator.emulator import IAM, RESPONSES, S3, reach
 from kms_patterns.local.server.faults import is_new_role
-from kms_patterns.local.server.requests.request_members import Members, Served, members_of
+from kms_patterns.local.server.requests.request_members import Members, Served, json_object, members_of
 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 # A role in these is named as a principal or a resource, or assumed: it is not handed over.
@@ -219,16 +218,8 @@ _STATEMENT = re.compile(
 
 def partiql(service: str, body: bytes) -> tuple[str | None, str]:
     """Return the action and the table, or its index, of the first statement of PartiQL in a request to DynamoDB."""
-    found = next(_statements(_json_of(body)), None) if service == "dynamodb" and b"tatement" in body else None
+    found = next(_statements(json_object(body)), None) if service == "dynamodb" and b"tatement" in body else None
     return found or (None, "")
-
-
-def _json_of(body: bytes) -> Mapping[str, Any]:
-    try:
-        members = json.loads(body)
-    except ValueError:
-        return {}
-    return members if isinstance(members, Mapping) else {}
 
 
 def _statements(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ AWS: https://docs.aws.amazon.com/kms/latest/developerguide/service-integration.h
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
@@ -137,15 +138,20 @@ def parameters(request: Served) -> Mapping[str, Any]:
     if "x-www-form-urlencoded" in request.headers.get("content-type", ""):
         found = parse_qs(request.body.decode("utf-8", "replace"), keep_blank_values=True)
         return {name: values[0] for name, values in found.items()}
-    try:
-        content = json.loads(request.body or b"{}")
-    except ValueError:
-        content = {}
     function = _FUNCTION.search(request.path)
     given: dict[str, Any] = {"FunctionName": unquote(function[1])} if function else {}
     for name, values in request.query.items():
         given[name] = values[0] if isinstance(values, list) and values else values
-    return given | (content if isinstance(content, dict) else {})
+    return given | json_object(request.body)
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return the object of a body in JSON; none if it is empty or anything else."""
+    try:
+        content = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _read(text: str, *, form: bool) -> Members:
@@ -154,19 +160,13 @@ def _read(text: str, *, form: bool) -> Members:
     elif text.startswith("<"):
         yield from _xml(text)
     else:
-        yield from _json(text)
+        with suppress(ValueError):
+            yield from members_of(json.loads(text))
 
 
 def _last(key: str, outer: str) -> str:
     parts = [part for part in key.split(".") if not part.isdigit() and part not in {"member", "entry"}]
     return parts[-1] if parts else outer
-
-
-def _json(text: str) -> Members:
-    try:
-        yield from members_of(json.loads(text))
-    except ValueError:
-        return
 
 
 def _xml(text: str) -> Members:

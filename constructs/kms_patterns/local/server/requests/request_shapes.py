@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 from kms_patterns.local.server.emulator.emulator import S3, reach
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, constraints, error_response
 from kms_patterns.local.server.kms.service_model import violations
-from kms_patterns.local.server.requests.request_members import local_name, parsed_xml
+from kms_patterns.local.server.requests.request_members import json_object, local_name, parsed_xml
 
 if TYPE_CHECKING:
     from botocore.model import OperationModel, ServiceModel
@@ -228,12 +228,11 @@ def params_of(method: str, headers: Mapping[str, str], body: bytes, query: Mappi
     found = {name: str(values[0] if isinstance(values, list) and values else values) for name, values in query.items()}
     target = headers.get("x-amz-target", "")
     if "amz-json" in headers.get("content-type", "") and target:
-        try:
-            sent = json.loads(body or b"{}")
-        except ValueError:
-            sent = {}
-        members = sent.items() if isinstance(sent, dict) else ()
-        return found | {name: str(value) for name, value in members} | {"Action": target.rpartition(".")[2]}
+        return (
+            found
+            | {name: str(value) for name, value in json_object(body).items()}
+            | {"Action": target.rpartition(".")[2]}
+        )
     if method == "POST":
         found |= {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
     return found

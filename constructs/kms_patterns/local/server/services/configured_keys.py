@@ -28,6 +28,7 @@ from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
 from kms_patterns.local.server.kms.kms_service import KmsService
 from kms_patterns.local.server.kms.targets import alias_in
+from kms_patterns.local.server.requests.request_members import json_object
 from kms_patterns.local.server.s3.s3_encryption import open_data_key
 from kms_patterns.local.server.services.service_keys import require_symmetric
 
@@ -95,9 +96,9 @@ def configuring(kms: KmsService, *, logs: bool) -> Callable[[Handler], Handler]:
         ) -> Response:
             try:
                 if logs:
-                    _of_logs(kms, headers, _content(body))
+                    _of_logs(kms, headers, json_object(body))
                 elif method in {"POST", "PUT"}:
-                    _of_lambda(kms, path, caller_of(headers, query_params), _content(body))
+                    _of_lambda(kms, path, caller_of(headers, query_params), json_object(body))
                 if not logs and _INVOKING.search(path):
                     _check_payload(headers, body)
                 response = await original(method, path, headers, body, query_params)
@@ -117,7 +118,7 @@ def configuring(kms: KmsService, *, logs: bool) -> Callable[[Handler], Handler]:
 
 def _with_permitted_tags(response: Response, headers: Mapping[str, str], query: Mapping[str, Any]) -> Response:
     # AWS: https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html (TagsError)
-    answer = _content(response[2])
+    answer = json_object(response[2])
     # Tags are the function's: a version or an alias that the ARN ends in has none.
     arn = ":".join(str((answer.get("Configuration") or {}).get("FunctionArn", "")).split(":")[:7])
     if not arn:
@@ -146,7 +147,7 @@ def _check_payload(headers: Mapping[str, str], body: bytes) -> None:
 
 def _with_permitted_variables(kms: KmsService, response: Response, caller: Caller) -> Response:
     # AWS: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
-    answer = _content(response[2])
+    answer = json_object(response[2])
     for config in (
         answer,
         answer.get("Configuration") or {},
@@ -213,14 +214,6 @@ def _refusal(refused: KmsError, *, logs: bool) -> Response:
     status = _STATUS.get(code, 502 if code.startswith("KMS") else 400)
     answer = {"Type": "User", "Message": refused.message, "message": refused.message}
     return status, {"Content-Type": "application/json", "x-amzn-errortype": code}, json.dumps(answer).encode()
-
-
-def _content(body: bytes) -> Mapping[str, Any]:
-    try:
-        content = json.loads(body or b"{}")
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def reading_objects(kms: KmsService, original: Callable[..., bytes | None]) -> Callable[..., bytes | None]:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from kms_patterns.local.server.emulator.emulator import STEP_FUNCTIONS, reach
 from kms_patterns.local.server.kms.kms_errors import Response
+from kms_patterns.local.server.requests.request_members import json_object
 from kms_patterns.local.server.services.map_items import MOST_INPUT, MapState, as_role
 from kms_patterns.local.server.services.state_machine_fields import validating
 from kms_patterns.local.server.services.step_functions import answer, error, failed, last_state, now, running, walk
@@ -146,7 +147,7 @@ def redriving(original: Callable[..., Awaitable[Response]]) -> Callable[..., Awa
 
     async def handle(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any) -> Response:
         if headers.get("x-amz-target", "").endswith(".RedriveExecution"):
-            return _redrive(json.loads(body or b"{}"))
+            return _redrive(json_object(body))
         return await original(method, path, headers, body, query)
 
     return handle

@@ -17,6 +17,7 @@ from typing import Any
 from kms_patterns.local.server.emulator.emulator import SECRETS_MANAGER, SSM, reach
 from kms_patterns.local.server.kms.kms_call import Request
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
+from kms_patterns.local.server.requests.request_members import json_object
 
 Handler = Callable[..., Awaitable[Response]]
 Params = Mapping[str, Any]
@@ -32,10 +33,7 @@ def keeping(original: Handler) -> Handler:
         method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Mapping[str, Any]
     ) -> Response:
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
-        try:
-            request = json.loads(body or b"{}")
-        except ValueError:
-            request = {}
+        request = json_object(body)
         secret = reach(SECRETS_MANAGER, "_resolve")(request.get("SecretId") or request.get("Name"))[1]
         try:
             known = _refused(operation, request, secret) if secret else None

@@ -23,6 +23,7 @@ from kms_patterns.local.server.kms.key_records import find_key, managed_key, req
 from kms_patterns.local.server.kms.kms_call import KmsCall, Request, ResponseMembers
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response, error_response
 from kms_patterns.local.server.kms.kms_service import KmsService
+from kms_patterns.local.server.requests.request_members import json_object
 
 Handler = Callable[..., Awaitable[Response]]
 
@@ -144,11 +145,7 @@ def _key_of(use: Use, host: str) -> str:
 
 # A request is read here exactly as the emulator reads it: another reading would be a way past KMS.
 def _json(headers: Mapping[str, str], body: bytes) -> tuple[str, Request]:
-    try:
-        content = json.loads(body or b"{}")
-    except ValueError:
-        content = {}
-    return headers.get("x-amz-target", "").rpartition(".")[2], content if isinstance(content, dict) else {}
+    return headers.get("x-amz-target", "").rpartition(".")[2], json_object(body)
 
 
 def _form(method: str, body: bytes, query: Mapping[str, Any]) -> tuple[str, Request]:

@@ -17,6 +17,7 @@ from kms_patterns.local.server.emulator.emulator import RESPONSES, STEP_FUNCTION
 from kms_patterns.local.server.kms.kms_call import KmsCall
 from kms_patterns.local.server.kms.kms_errors import KmsError, Response
 from kms_patterns.local.server.kms.kms_service import KmsService
+from kms_patterns.local.server.requests.request_members import json_object
 from kms_patterns.local.server.services.service_keys import Use, ask, require_symmetric
 from kms_patterns.local.server.services.step_functions import STATES, error
 
@@ -40,7 +41,7 @@ def asking_key(kms: KmsService, original: Handler) -> Handler:
     """Ask for the key of the state machine that a request is about, as its caller; as the role, where AWS does."""
 
     async def handle(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any) -> Response:
-        operation, request = headers.get("x-amz-target", "").rpartition(".")[2], json.loads(body or b"{}")
+        operation, request = headers.get("x-amz-target", "").rpartition(".")[2], json_object(body)
         named = str(request.get("executionArn") or request.get("stateMachineArn"))
         keys = list(_keys(request, named)) if operation in _OF_CALLER else []
         # The definition of a labelled Map is a part of the one that is encrypted.
