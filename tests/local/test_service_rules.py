@@ -557,7 +557,7 @@ def test_what_a_condition_leaves_out_is_named_by_what_is_left_out_as_well_only(*
     ("AWS::SQS::Queue", {"DelaySeconds": "5", "Tags": [{"Key": "aws:cloudformation:stack-id", "Value": "x"}]}, None),
     ("AWS::SQS::Queue", {"DelaySeconds": 901}, "#/DelaySeconds: failed validation constraint for keyword [maximum]"),
     ("AWS::SQS::Queue", {"Foo": 1}, "#: extraneous key [Foo] is not permitted"),
-    ("AWS::KMS::Key", {"KeyPolicy": {}, "EnableKeyRotation": "true"}, None),
+    ("AWS::KMS::Key", {"KeyPolicy": {}, "EnableKeyRotation": "true"}, None), ("AWS::SQS::Queue", {"Tags": [1]}, "Tags"),
     ("AWS::Logs::LogGroup", {"RetentionInDays": 2}, "keyword [enum]"), ("AWS::KMS::Key", {"KeyPolicy": {},
      "KeySpec": "ML_KEM_768", "KeyUsage": "ENCAPSULATE_DECAPSULATE"}, None), ("Custom::C", {"Any": [{}]}, None),
 ])  # fmt: skip

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 Properties = Mapping[str, Any]
+_OWN_TAGS = "aws:cloudformation:"
 _NUMBERS = {"integer": r"-?\d+", "number": r"-?\d+(\.\d+)?([eE][-+]?\d+)?", "boolean": "true|false"}
 # A schema says "one of" of forms that a value may have several of once CloudFormation has converted it.
 _ALTERNATIVES = {"oneOf": "anyOf"}
@@ -90,7 +91,7 @@ def problem(kind: str, logical_id: str, props: Properties) -> str | None:
     # CloudFormation adds tags of its own, which a template must not have.
     tags = props.get("Tags")
     if isinstance(tags, list):
-        own = [tag for tag in tags if not str(tag.get("Key", "")).startswith("aws:cloudformation:")]
+        own = [it for it in tags if not (isinstance(it, Mapping) and str(it.get("Key")).startswith(_OWN_TAGS))]
         props = {name: value for name, value in props.items() if name != "Tags"} | ({"Tags": own} if own else {})
     said = next((_said(error) for error in _validator(kind).iter_errors(props)), None)
     return f"Properties validation failed for resource {logical_id} with message:\n{said}" if said else None
